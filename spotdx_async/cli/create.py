@@ -108,12 +108,12 @@ def is_confirmed(question: str, streams: Streams, *, yes: bool) -> bool:
     except (OSError, UnicodeDecodeError):
         answer = ""
     except KeyboardInterrupt:
-        streams.err.line()
+        streams.err.write()
         raise
     if answer.strip().lower() in {"y", "yes"}:
         return True
     if not answer.endswith("\n"):
-        streams.err.line()  # the end of the input leaves the cursor after the question
+        streams.err.write()  # the end of the input leaves the cursor after the question
     if streams.as_json:
         show_failure(streams, "NotConfirmed", "nothing was sent", hint="--yes confirms", exit_code=Exit.STOPPED)
     else:

@@ -268,8 +268,8 @@ class _Display:
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
-        is_live = streams.err.is_terminal and not streams.err.is_dumb_terminal and not streams.is_quiet
-        self._status = streams.err.status("pulling") if is_live else None
+        is_live = streams.err.is_live and not streams.is_quiet
+        self._status = streams.err.console.status("pulling") if is_live else None
         self._said_s = 0.0
         self._done: dict[str, int] = {}
 

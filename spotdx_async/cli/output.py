@@ -5,26 +5,26 @@ error.
 """
 
 import json
-import os
 import sys
 import unicodedata
 from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeAlias
 
 from cyclopts import Parameter
-from rich.console import Console, RenderableType
-from rich.text import Text
 
 from spotdx_async.cli.standard_streams import GuardedStream
 
 if TYPE_CHECKING:
+    from spotdx_async.cli.console import PlainConsole
     from spotdx_async.cli.global_options import Color
 
 HIDDEN = "<hidden>"
 """What stands in place of patient data."""
 # Control, format (which reorder or hide text), lone surrogates, line and paragraph separators.
 _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-_WIDE = 10_000
+WIDE = 10_000
+"""The width of what is no terminal: nothing is cut off or folded on its way to a file."""
 _FAST = 9.95  # rows a second from which no decimal is shown: it would be 10.0
 
 
@@ -88,9 +88,9 @@ class Streams:
     """
 
     def __init__(self, *, color: "Color" = "auto") -> None:
-        self.out: _PlainConsole = _PlainConsole(stderr=False, color=color)
-        self.err: _PlainConsole = _PlainConsole(stderr=True, color=color)
-        self.pages: _PlainConsole = _PlainConsole(stderr=False, color=color)
+        self.out: _Output = _Output(stderr=False, color=color)
+        self.err: _Output = _Output(stderr=True, color=color)
+        self.pages: Any = _Pages(color)
         """Standard output for help: folded at the usual width even when written to a file."""
         self.is_code_the_answer: bool = False
         """Whether the exit code tells what became of something, so that it stays where the output is lost."""
@@ -102,9 +102,6 @@ class Streams:
         """Whether only what needs attention is said."""
         self.shows_phi: bool = False
         """Whether the command was asked to show patient data."""
-        for console in (self.out, self.err):
-            if not console.is_terminal:
-                console.width = _WIDE  # nothing is cut off or folded on its way to a file
         self.is_for_people: bool = self.out.is_terminal or color == "always"
         """Whether standard output is laid out for people, rather than for the program at the end of a pipe."""
 
@@ -118,7 +115,7 @@ class Streams:
         if self.tells_events:
             self.tell_event("message", text=text)
             return
-        self.err.print(Text(visible(f"spotdx: {text}")), soft_wrap=True)
+        self.err.write(visible(f"spotdx: {text}"))
 
     def tell_event(self, name: str, **about: Any) -> None:
         """Write one line of JSON on standard error, in ASCII."""
@@ -131,22 +128,15 @@ class Streams:
 
     def ask(self, text: str) -> None:
         """Write a question on standard error; the answer is typed after it."""
-        self.err.print(Text(visible(text)), soft_wrap=True, end="")
+        self.err.write(visible(text), end="")
 
     def tell(self, text: str, *, marked: tuple[str, str] | None = None) -> None:
         """Write one line on standard output; ``marked`` is a word before it and that word's style."""
-        line = Text(visible(text)) if marked is None else Text.assemble(marked, " ", visible(text))
-        self.out.print(line, soft_wrap=True)
+        self.out.write(*(() if marked is None else (marked, " ")), visible(text))
 
-    def put(self, text: Text) -> None:
-        """Write lines on standard output as they are; the terminal itself breaks those that are too long."""
-        self.out.print(text, soft_wrap=True)
-
-    def show(self, renderable: RenderableType) -> None:
-        """Write a table or the like on standard output, without the blanks that fill its lines."""
-        with self.out.capture() as shown:
-            self.out.print(renderable)
-        self.out.write_raw("".join(f"{line.rstrip()}\n" for line in shown.get().splitlines()))
+    def put(self, *pieces: str | tuple[str, str]) -> None:
+        """Write lines on standard output, some pieces with a style; the terminal itself breaks those that are long."""
+        self.out.write(*pieces)
 
     def write_json(self, value: Any, *, is_line: bool = False) -> None:
         """Write one JSON value on standard output, in ASCII, so that no terminal or encoding can spoil it.
@@ -163,21 +153,49 @@ OurScreen: TypeAlias = Annotated[Streams, Parameter(parse=False)]
 """A command's parameter that the app passes in, not the command line."""
 
 
-class _PlainConsole(Console):
-    """A console without markup; that it cannot be written is no matter of its own: see ``guarded_outputs``."""
+class _Output:
+    """One of the two streams: through rich where it is laid out, as it is anywhere else.
+
+    rich takes a tenth of a short command's start. Where it will be needed it is there from the beginning, so that
+    nothing is imported once a request was sent.
+    """
 
     def __init__(self, *, stderr: bool, color: "Color") -> None:
-        is_plain = color == "never" or (color == "auto" and bool(os.environ.get("NO_COLOR")))
-        super().__init__(
-            stderr=stderr,
-            # Said here, since rich would take FORCE_COLOR for a terminal.
-            force_terminal=is_terminal(sys.stderr if stderr else sys.stdout),
-            color_system=None if is_plain else "standard" if color == "always" else "auto",
-            no_color=is_plain,
-            markup=False,
-            emoji=False,
-            highlight=False,
-        )
+        self._stderr, self._color = stderr, color
+        self.is_terminal: bool = is_terminal(self.file)
+        self._is_laid_out = self.is_terminal or color == "always"
+        if self._is_laid_out:
+            _ = self.console
+
+    @property
+    def file(self) -> TextIO:
+        """The stream of the process, as it is now; not what rich puts in its place while it draws."""
+        stream = sys.stderr if self._stderr else sys.stdout
+        return getattr(stream, "rich_proxied_file", stream)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether something can be drawn over itself."""
+        return self.is_terminal and not self.console.is_dumb_terminal
+
+    @property
+    def width(self) -> int:
+        """The most cells of a line."""
+        return self.console.width if self._is_laid_out else WIDE
+
+    @cached_property
+    def console(self) -> "PlainConsole":
+        """What lays out tables and progress."""
+        from spotdx_async.cli.console import PlainConsole
+
+        return PlainConsole(stderr=self._stderr, color=self._color, width=None if self.is_terminal else WIDE)
+
+    def write(self, *pieces: str | tuple[str, str], end: str = "\n") -> None:
+        """Write text that the terminal itself breaks; a piece may have a style, which is shown where there is one."""
+        if self._is_laid_out:
+            self.console.put(pieces, end=end)
+        else:
+            self.write_raw("".join(one if isinstance(one, str) else one[0] for one in pieces) + end)
 
     def write_raw_json(self, value: Any) -> None:
         """Write one JSON value as a line of ASCII."""
@@ -187,3 +205,19 @@ class _PlainConsole(Console):
         """Write text as it is."""
         self.file.write(text)
         self.file.flush()
+
+
+class _Pages:
+    """The console of help pages, made when it is first used: cyclopts is given one with every line."""
+
+    def __init__(self, color: "Color") -> None:
+        self._color = color
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._console, name)
+
+    @cached_property
+    def _console(self) -> "PlainConsole":
+        from spotdx_async.cli.console import PlainConsole
+
+        return PlainConsole(stderr=False, color=self._color)

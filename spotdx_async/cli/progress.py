@@ -139,7 +139,7 @@ class _Bar(Display):
             TextColumn("{task.fields[rate]}"),
             TextColumn("{task.fields[failures]}"),
             TextColumn("{task.fields[left]}"),
-            console=streams.err,
+            console=streams.err.console,
             auto_refresh=False,
         )
         self._task: TaskID = self._progress.add_task(
@@ -173,7 +173,7 @@ def display_for(streams: Streams, title: str) -> Display:
         return _Events(streams)
     if streams.is_quiet:
         return _Silence(streams)
-    if streams.err.is_terminal and not streams.err.is_dumb_terminal:
+    if streams.err.is_live:
         return _Bar(streams, title)
     return Display(streams)
 

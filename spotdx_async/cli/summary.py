@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from spotdx_async.bulk.records import DONE_BEFORE, MEANINGS, STATES
+from spotdx_async.cli.console import show
 from spotdx_async.cli.create_summary import CreatesEnd, figures_of, meanings_of, show_end
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.output import Streams, counted, pace
@@ -118,7 +119,7 @@ def show_summary(run_result: RunResult, streams: Streams, *, as_json: bool) -> N
         streams.write_json(_figures(run_result))
     else:
         streams.tell(_title(run_result))
-        streams.show(_table(run_result))
+        show(_table(run_result), streams)
     if getattr(sys.stdout, "error", None) is not None:  # a person may still see the figures here
         counts = run_result.row_results.counts
         streams.say(f"{_title(run_result)}: {', '.join(f'{counts[state]:,} {state}' for state in STATES)}")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from rich.cells import cell_len, chop_cells
-from rich.text import Text
 
 from spotdx_async.cli.output import Streams, visible
 
@@ -76,7 +75,7 @@ class RowsTable:
         if not self._has_begun:
             self.write([])
         if self._streams.is_for_people:
-            self._streams.put(Text())
+            self._streams.put("")
 
     def _lay_out(self, rows: Sequence[Sequence[str]]) -> None:
         natural = [max(map(cell_len, cells)) for cells in zip(self._columns, *rows, strict=True)]
@@ -84,10 +83,10 @@ class RowsTable:
         if self._widths is None or not self._hold(natural, self._widths):
             self._widths = widths_within(natural, firm=self._firm, room=room)
             if self._widths is not None:
-                self._streams.put(_header(self._columns, self._widths))
+                self._streams.put(*_header(self._columns, self._widths))
         if self._widths is not None:
             for row in rows:
-                self._streams.put(Text("\n".join(_lines(row, self._widths))))
+                self._streams.put("\n".join(_lines(row, self._widths)))
             return
         for row in rows:
             show_fields(dict(zip(self._columns, row, strict=True)), self._streams)
@@ -113,20 +112,19 @@ def show_rows(
 def show_fields(fields: Mapping[str, str], streams: Streams) -> None:
     """Write a line for each field, none of them broken; on a terminal beneath an empty line."""
     widest = max(map(cell_len, fields), default=0)
-    lines = Text("\n" if streams.is_for_people else "")
+    lines: list[str | tuple[str, str]] = ["\n" if streams.is_for_people else ""]
     for number, (name, value) in enumerate(fields.items()):
         lines.append("\n" if number else "")
         shown = visible(name)
-        lines.append(f"{_WIDE_INDENT}{_padded(shown, widest) if value else shown}", style="bold")
+        lines.append((f"{_WIDE_INDENT}{_padded(shown, widest) if value else shown}", "bold"))
         lines.append(f"{_WIDE_GAP}{visible(value)}" if value else "")
-    streams.put(lines)
+    streams.put(*lines)
 
 
-def _header(columns: Sequence[str], widths: Sequence[int]) -> Text:
-    lines = Text("\n")
-    lines.append("\n".join(_lines(columns, widths)), style="bold")
-    lines.append("\n" + _INDENT + "─" * (sum(widths) + len(_GAP) * (len(widths) - 1)))
-    return lines
+def _header(columns: Sequence[str], widths: Sequence[int]) -> Iterator[str | tuple[str, str]]:
+    yield "\n"
+    yield "\n".join(_lines(columns, widths)), "bold"
+    yield "\n" + _INDENT + "─" * (sum(widths) + len(_GAP) * (len(widths) - 1))
 
 
 def _lines(cells: Sequence[str], widths: Sequence[int]) -> Iterator[str]:

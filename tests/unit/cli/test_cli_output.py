@@ -13,6 +13,7 @@ from rich.text import Text
 
 from spotdx_async import Kit, KitSummary, Order, OrderSummary, Patient, Recipient, Report, Sample, Shipment, loads
 from spotdx_async.cli.answers import fields_of, plain, row_of
+from spotdx_async.cli.console import show
 from spotdx_async.cli.output import HIDDEN, Streams, visible
 from spotdx_async.cli.standard_streams import guarded_outputs
 from tests.new_objects import part
@@ -43,7 +44,7 @@ def test_a_line_about_the_command_goes_to_standard_error_unfolded(capsys: pytest
 def test_a_table_on_its_way_to_a_file_is_cut_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
     table = Table("column")
     table.add_row(Text("y" * 500))
-    Streams().show(table)
+    show(table, Streams())
     assert "y" * 500 in capsys.readouterr().out
 
 

@@ -138,21 +138,25 @@ def test_a_command_loads_no_other_command() -> None:
 MOST_MODULES_OF_A_GET = 85
 OURS_OF_A_GET = """
 import atexit, sys
-sys.argv[1:] = ["kits", "get", "a/b", "--base-url", "http://127.0.0.1:9"]
+sys.argv[1:] = ["kits", "get", "a/b", "--base-url", "http://127.0.0.1:9", *{words!r}]
 atexit.register(lambda: print(*sorted(name for name in sys.modules), file=sys.stdout))
 from spotdx_async.__main__ import main
 main()
 """
 
 
-def test_a_get_starts_without_files_runs_and_other_nouns() -> None:
-    """It ends at an id that is refused when the request would be sent: by then it has started."""
+def modules_of_a_get(*words: str) -> set[str]:
+    """Name what is loaded at the end, which is an id that is refused when the request would be sent: it has started."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    env = {**kept, "SPOTDX_TOKEN": "a-token"}
-    done = subprocess.run([sys.executable, "-c", OURS_OF_A_GET], capture_output=True, text=True, check=False, env=env)  # noqa: S603
+    script = [sys.executable, "-c", OURS_OF_A_GET.format(words=words)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False, env={**kept, "SPOTDX_TOKEN": "a-token"})  # noqa: S603
 
     assert (done.returncode, "kit_id must not hold" in done.stderr) == (1, True) or done.returncode == 2
-    loaded = set(done.stdout.split())
+    return set(done.stdout.split())
+
+
+def test_a_get_starts_without_files_runs_and_other_nouns() -> None:
+    loaded = modules_of_a_get()
     ours = sorted(name for name in loaded if name.startswith("spotdx_async."))
     assert "spotdx_async.resources.kits" in ours
     folders = {name.split(".")[1] for name in ours}
@@ -170,8 +174,12 @@ def test_a_get_starts_without_files_runs_and_other_nouns() -> None:
     assert not {f"spotdx_async.{name}" for name in ("files.parquet_rows", "files.opening", "models.orders")} & loaded
     others = {"activations", "create_options", "kit_lists", "kit_updates", "list_options", "lists", "report_files"}
     assert not {f"spotdx_async.cli.{name}" for name in (*others, "row_options")} & loaded
-    assert not loaded & {"sqlite3", "pyarrow", "redis", "distributed", "zipfile"}
+    assert not loaded & {"sqlite3", "pyarrow", "redis", "distributed", "zipfile", "rich.console", "rich.text"}
     assert len(ours) <= MOST_MODULES_OF_A_GET, ours
+
+
+def test_what_lays_out_an_answer_is_there_before_it_is_asked_for() -> None:
+    assert {"rich.console", "rich.text", "spotdx_async.cli.console"} <= modules_of_a_get("--color", "always")
 
 
 def test_the_first_page_costs_less_than_the_library_alone() -> None:
