@@ -27,7 +27,6 @@ from spotdx_async.errors import (
     ServerError,
     SpotError,
 )
-from spotdx_async.files.recognition import encoding_of
 from spotdx_async.own_loop import run_in_own_loop
 
 if TYPE_CHECKING:
@@ -112,6 +111,8 @@ def ids_of(words: Sequence[str]) -> list[str]:
 
 def _ids_in(data: bytes) -> Iterator[str]:
     """Return the lines that are not blank, of whatever a shell writes: UTF-16 too, as PowerShell does."""
+    from spotdx_async.files.recognition import encoding_of  # what reads rows is for those who pass ids so
+
     encoding, mark = encoding_of(data, None)
     text = data.removeprefix(mark).decode(encoding, "surrogateescape" if encoding == "utf-8" else "replace")
     return filter(None, map(str.strip, text.replace("\r", "\n").split("\n")))

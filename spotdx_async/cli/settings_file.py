@@ -3,9 +3,7 @@
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +151,8 @@ def _check_trust(path: Path, about: os.stat_result) -> None:
 
 
 def _parse(path: Path, data: bytes) -> SettingsFile:
+    import tomllib  # for those who have such a file
+
     try:
         # Editors on Windows begin a file with a BOM, which TOML does not allow.
         said = tomllib.loads(data.decode("utf-8-sig"))
@@ -199,6 +199,8 @@ def _check_keys(path: Path, where: str, said: dict[str, Any], known: Iterable[st
 
 
 def _guess(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # of no use where nothing is wrong
+
     near = get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
