@@ -3,10 +3,17 @@
 The front page is written before anything else is imported, so that it appears at once.
 """
 
+from __future__ import annotations
+
+import gc
 import sys
 from importlib.util import find_spec
 
 from spotdx_async.cli.standard_streams import EndingSignals, guarded_outputs, leave, open_closed_streams
+
+TYPE_CHECKING = False  # in place of the import: the front page does not wait for typing
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _OF_THE_EXTRA = {"cyclopts", "rich"}
 _INTERRUPTED = 130
@@ -35,8 +42,7 @@ def _run(argv: list[str]) -> int:
         if (code := show_front_page(argv)) is not None:
             return code
         try:
-            from spotdx_async.cli.app import run  # noqa: PLC0415 - the extra may be installed in part
-
+            run = _command_line()
             return run(argv)
         except ImportError as error:
             # cyclopts imports a command when it is first used and wraps the error, so the cause is looked at.
@@ -45,6 +51,22 @@ def _run(argv: list[str]) -> int:
                 raise
     sys.stderr.write("spotdx: the command line is an extra: pip install 'spotdx-async[cli]'\n")
     return 2
+
+
+def _command_line() -> Callable[[Sequence[str]], int]:
+    """Import the command line while nothing looks for garbage, of which imports make little: what they make stays.
+
+    Nor is it looked through later.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        from spotdx_async.cli.app import run  # noqa: PLC0415 - the extra may be installed in part
+    finally:
+        if was_on:
+            gc.enable()
+    gc.freeze()
+    return run
 
 
 def _package_of(missing: ModuleNotFoundError) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import _thread
 import atexit
 import errno
+import gc
 import io
 import os
 import signal
@@ -183,8 +184,14 @@ def leave(code: int) -> NoReturn:
     ours = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
     for number in ours:
         signal.signal(number, lambda *_: os._exit(code))
-    # Python takes its handlers away before it ends, and a signal would then kill the process as if nothing was done.
-    atexit.register(lambda: [signal.signal(number, signal.SIG_IGN) for number in ours])
+
+    def end() -> None:
+        # Python takes its handlers away before it ends: a signal would then kill the process as if nothing was done.
+        for number in ours:
+            signal.signal(number, signal.SIG_IGN)
+        gc.freeze()  # else Python looks through everything for garbage, although the process and all of it goes
+
+    atexit.register(end)
     sys.exit(code)
 
 

@@ -182,6 +182,22 @@ def test_what_lays_out_an_answer_is_there_before_it_is_asked_for() -> None:
     assert {"rich.console", "rich.text", "spotdx_async.cli.console"} <= modules_of_a_get("--color", "always")
 
 
+GARBAGE = """
+import gc, sys
+from spotdx_async.cli import app
+app.run = lambda argv: print(gc.isenabled(), gc.get_freeze_count() > 10_000) or 0
+sys.argv[1:] = ["config"]
+from spotdx_async.__main__ import main
+main()
+"""
+
+
+def test_a_command_collects_garbage_of_its_own_alone() -> None:
+    done = subprocess.run([sys.executable, "-c", GARBAGE], capture_output=True, text=True, check=True)  # noqa: S603
+
+    assert done.stdout.split() == ["True", "True"]
+
+
 def test_the_first_page_costs_less_than_the_library_alone() -> None:
     page, library = [], []
     for _ in range(5):  # by turns, so that a busy moment meets both
