@@ -309,7 +309,7 @@ BAD: list[tuple[Any, str | None, str]] = [
     ({"kit_id": "K"}, None, "not dict"),
     (OrderMetadataUpdate("O", {}), "O", "not OrderMetadataUpdate"),
     (("", {}), None, "kit_id must not be empty"),
-    ((5, {}), None, "kit_id must be a string"),
+    ((5, {}), None, "kit_id must be text"),
     (("a/b", {}), None, "kit_id must not hold"),
     (("K", None), "K", "metadata must be a mapping"),
     (("K", {"n": float("nan")}), "K", "NaN"),
