@@ -31,7 +31,9 @@ class CreateReader(Reader):
     EFFECT: ClassVar[Effect] = "creates"
 
     book: CreatesWriter
-    """The journal; set before the first row is read."""
+    """The journal; set before the first row is read, and so is ``index``."""
+    index: BatchIndex
+    """The keys so far, and what was found before the run began. Whoever sets it closes it."""
 
     def __init__(
         self, rows: Iterable[Any] | AsyncIterable[Any], creation: Creation[Any], *, is_of_batch: bool = True
@@ -45,8 +47,6 @@ class CreateReader(Reader):
         """
         super().__init__(rows, None)
         self._creation, self._is_of_batch = creation, is_of_batch
-        self.index: BatchIndex = BatchIndex()
-        """The keys so far, and what was found before the run began."""
         self.first_look: FirstLook | None = None
         """Looks at what was there before the run began; None if nobody does."""
         self.taken_s: float = clock.NEVER_S

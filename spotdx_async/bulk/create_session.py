@@ -13,6 +13,7 @@ from spotdx_async.bulk.create_reader import CreateReader
 from spotdx_async.bulk.create_rows import Creation
 from spotdx_async.bulk.engine import Engine
 from spotdx_async.bulk.first_look import FirstLook
+from spotdx_async.bulk.journal.batch_index import BatchIndex
 from spotdx_async.bulk.journal.creates_file import Left, LooksFirst, Twins
 from spotdx_async.bulk.journal.creates_writer import CreatesWriter
 from spotdx_async.bulk.options import Job
@@ -69,6 +70,7 @@ class CreateSession(Session[T]):
 
     async def _open(self) -> None:
         job, reader = self._job, cast("CreateReader", self._reader)
+        reader.index = BatchIndex()  # not with the reader: a run that never gets here closes nothing
         try:
             reader.book = await CreatesWriter.open(
                 self._inputs.journal,

@@ -2,8 +2,10 @@
 
 import asyncio
 import math
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from spotdx_async import (
     NewOrder,
     Outcome,
     SpotClient,
+    SpotError,
 )
 from spotdx_async._http import clock
 from spotdx_async.bulk.journal.creates_file import CreatesFile, Entry, RowEntry
@@ -514,3 +517,76 @@ async def test_a_run_whose_loop_has_ended_is_resumed_in_the_next_one(batch: Batc
 
     assert state == "ok"
     assert (session.states["ok"] + session.states["skipped"], batch.is_placed_once) == (6, True)
+
+
+# What is left behind
+
+
+@pytest.fixture
+def left_open(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many of the databases that were opened since are open still."""
+    connect: Any = sqlite3.connect
+    opened: list[sqlite3.Connection] = []
+
+    def noted(*args: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*args, **options))
+        return opened[-1]
+
+    def count() -> int:
+        left = 0
+        for database in opened:
+            with suppress(sqlite3.ProgrammingError):  # it is closed
+                left += database.total_changes >= 0
+        return left
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
+    return count
+
+
+@pytest.mark.parametrize("is_lasting", [True, False])
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_run_that_is_cancelled_at_any_of_its_first_steps_leaves_no_database_open(
+    batch: Batch, left_open: Callable[[], int], turns: int, *, is_lasting: bool
+) -> None:
+    async with batch.fake.client(timeout_s=5) as spot:
+        run = batch.begun(spot, rows(), journal=batch.journal if is_lasting else None)
+        before = asyncio.all_tasks()
+        consumer = asyncio.ensure_future(anext(run))
+        while not (keepers := asyncio.all_tasks() - before - {consumer}):
+            await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.wait([consumer], timeout=60)
+        await run.aclose()
+
+    assert (consumer.done(), left_open()) == (True, 0)
+    assert isinstance(consumer.exception(), SpotError) or consumer.result().state
+
+
+async def failing() -> AsyncIterator[tuple[str, NewOrder]]:
+    yield rows()[0]
+    raise LookupError
+
+
+@pytest.mark.parametrize("how", ["ends", "is left", "the input raises", "the journal cannot be opened"])
+async def test_however_a_run_ends_it_leaves_no_database_open(
+    batch: Batch, left_open: Callable[[], int], how: str
+) -> None:
+    if how == "the journal cannot be opened":
+        batch.journal.write_bytes(b"no journal")
+    raised: type[Exception] | None = None
+    try:
+        async with (
+            batch.fake.client(timeout_s=5) as spot,
+            batch.begun(spot, failing() if how == "the input raises" else rows()) as run,
+        ):
+            async for _ in run:
+                if how == "is left":
+                    break
+    except (LookupError, JournalError) as error:
+        raised = type(error)
+
+    expected = {"the input raises": LookupError, "the journal cannot be opened": JournalError}
+    assert (raised, left_open()) == (expected.get(how), 0)

@@ -11,6 +11,7 @@ import pytest
 from spotdx_async import InvalidInputError, InvalidRow, JournalError, NewOrder, NewOrderRow, Outcome, SpotClient
 from spotdx_async.bulk.create_reader import CreateReader, likeness_digest, reference_digest
 from spotdx_async.bulk.create_rows import CreateRow
+from spotdx_async.bulk.journal.batch_index import BatchIndex
 from spotdx_async.bulk.journal.creates_file import RowEntry
 from spotdx_async.bulk.journal.creates_writer import CreatesWriter
 from spotdx_async.bulk.journal.reading import CODES, NOT_SENT, PARKED
@@ -32,8 +33,14 @@ def with_ref(reference: str, order: NewOrder = ORDER) -> NewOrder:
 async def reader_of(rows: Iterable[Any], journal: Path, batch: str = "cohort") -> CreateReader:
     job: Any = SpotClient(token="t").orders.create_many([], batch=batch, journal=None)._inputs.job
     reader = CreateReader(rows, job.creation)
+    reader.index = BatchIndex()
     reader.book = await CreatesWriter.open(Journal(journal), operation="POST", server="s", batch=batch)
     return reader
+
+
+async def end(reader: CreateReader) -> None:
+    reader.index.close()
+    await reader.book.close("stopped")
 
 
 async def items_of(reader: CreateReader) -> list[Any]:
@@ -49,7 +56,7 @@ async def read(rows: Iterable[Any], journal: Path, batch: str = "cohort") -> lis
     reader = await reader_of(rows, journal, batch)
     items = await items_of(reader)
     await reader.close()
-    await reader.book.close("stopped")
+    await end(reader)
     return items
 
 
@@ -175,7 +182,7 @@ async def test_a_bad_second_row_does_not_take_back_what_is_said_of_the_first(tmp
 
     second = await reader.next()
     await sent
-    await reader.book.close("stopped")
+    await end(reader)
     again = await CreatesWriter.open(Journal(tmp_path / "cohort.journal"), operation="POST", server="s", batch="cohort")
 
     assert isinstance(second, Outcome)
@@ -210,7 +217,7 @@ async def test_a_full_disk_under_the_index_of_keys_ends_the_input_and_counts_no_
     assert (item, reader.read) == (None, 1)
     assert isinstance(reader.error, JournalError)
     assert reader.error.reason == "disk"
-    await reader.book.close("stopped")
+    await end(reader)
 
 
 # --- What earlier sessions have done ----------------------------------------------------------------------------------
@@ -312,7 +319,7 @@ async def test_what_the_first_look_has_found_is_skipped_and_recorded(tmp_path: P
 
     assert [told(item) for item in items] == [("skipped", "o-1"), ("row", None)]
     assert (own, twins) == ({"o-1"}, [("o-1", ("o-2",))])
-    await reader.book.close("stopped")
+    await end(reader)
 
 
 @pytest.mark.parametrize("sign", ["whom it is for", "nothing"])
@@ -322,7 +329,7 @@ async def test_a_row_that_may_be_among_what_shows_no_reference_is_parked(tmp_pat
     reader.index.add_bare(b"" if sign == "nothing" else likeness_digest(reader.book.digester, "robin\nsample"))
 
     (item,) = await items_of(reader)
-    await reader.book.close("stopped")
+    await end(reader)
     again = await CreatesWriter.open(Journal(tmp_path / "cohort.journal"), operation="POST", server="s", batch="cohort")
 
     assert item.state == "unknown"
@@ -343,7 +350,7 @@ async def test_a_row_in_doubt_that_the_first_look_has_found_is_rejected_if_its_c
     reader.index.add_found(reference_digest(reader.book.digester, "mine"), "o-1", 10.0)
 
     found = [told(item) for item in await items_of(reader)]
-    await reader.book.close("stopped")
+    await end(reader)
     again = [told(item) for item in await session([("a", changed)])]
 
     assert (found, again) == ([("rejected", "o-1")], [("rejected", "o-1")])

@@ -141,6 +141,7 @@ async def world() -> AsyncIterator[World]:
         mark_of=lambda row: row.barcode,
     )
     yield World(server, book, reader.index, ListLook(listed, None, reader, server_time))  # type: ignore[arg-type]
+    reader.index.close()
     await book.close("stopped")
 
 
