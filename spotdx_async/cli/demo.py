@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import math
 import random
 import tempfile
 from collections.abc import Sequence
@@ -215,8 +216,10 @@ def sandbox(
 
     if not 0 <= faults <= 1:
         raise InvalidInputError("--faults is a share of requests, from 0 (none) to 1 (all), such as 0.05")
-    if ship_after is not None and ship_after < 0:
+    if ship_after is not None and not 0 <= ship_after < math.inf:
         raise InvalidInputError("--ship-after must be 0 or more seconds")
+    if kits is not None and kits < 0:
+        raise InvalidInputError("--kits must be 0 or more")
     try:
         fake = FakeSpot(
             token=_TOKEN, kits=kits, latency_s=latency, rate_limit=rate_limit, port=port, keep_requests=False

@@ -1,6 +1,7 @@
 """A run over files of rows, wherever it runs: what it is asked to do, what it opens, how it is watched and ended."""
 
 import asyncio
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -110,7 +111,7 @@ class RowRun(ABC):
         self.result: RunResult | None = None
         """How it ended; None as long as its files are not in their places."""
         self._options.check()
-        if not self._options.lands_within_s > 0:
+        if not 0 < self._options.lands_within_s < math.inf:
             raise InvalidInputError("--lands-within must be a number of seconds above 0")
         with ExitStack() as stack:
             files = self._files = open_files(request, stack)

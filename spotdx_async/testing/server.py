@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import math
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -77,7 +78,7 @@ class SpotServer(StateView):
         Raises:
             ValueError: an argument is out of range, or the host is not loopback.
         """
-        if latency_s < 0:
+        if not 0 <= latency_s < math.inf:
             raise ValueError("latency_s must be 0 or more")
         state = SpotState(
             kits=kits,

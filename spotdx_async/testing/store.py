@@ -73,7 +73,13 @@ class Store(Mapping[str, T], ABC):
         """Add one item, with made-up values for everything else."""
 
     def add_many(self, which: int | Iterable[str]) -> tuple[str, ...]:
-        """Add items with these ids, or this many with made-up ids; return the ids in order."""
+        """Add items with these ids, or this many with made-up ids; return the ids in order.
+
+        Raises:
+            ValueError: the number is below 0, or the ids are one text, of which each letter would be an id.
+        """
+        if isinstance(which, (str, bytes)) or (isinstance(which, int) and which < 0):
+            raise ValueError("objects are given by a list of their ids, or by a number of at least 0")
         ids = tuple(self.free_id() for _ in range(which)) if isinstance(which, int) else tuple(which)
         for an_id in ids:
             self.add(an_id)

@@ -469,6 +469,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["good.csv", "--rate", "fast"], 'Invalid value for --rate: "fast" is not a number'),
         (["good.csv", "--concurrency", "0"], "spotdx: --concurrency must be a whole number of at least 1"),
         (["good.csv", "--timeout", "0"], "spotdx: --timeout must be a number above 0"),
+        (["good.csv", "--lands-within", "inf"], "spotdx: --lands-within must be a number of seconds above 0"),
         (["good.csv", "--outage-limit", "-1"], "spotdx: --outage-limit must be a number of seconds above 0"),
         (["good.csv", "--base-url", "http://example.com"], "spotdx: --base-url must use https"),
         (["good.csv", "--format", "xml"], 'Invalid value "xml" for --format'),

@@ -53,3 +53,25 @@ def test_a_share_of_faults_out_of_range_is_refused_with_the_range(
 ) -> None:
     assert run(["sandbox", f"--faults={share}"]) == 2
     assert "--faults is a share of requests, from 0 (none) to 1 (all)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--kits=-1", "--kits must be 0 or more"),
+        ("--latency=nan", "latency_s must be 0 or more"),
+        ("--latency=inf", "latency_s must be 0 or more"),
+        ("--ship-after=nan", "--ship-after must be 0 or more seconds"),
+        ("--rate-limit=nan", "rate_limit must be a number of requests per second above 0"),
+    ],
+)
+def test_a_sandbox_out_of_range_is_refused_and_does_not_begin(
+    option: str, told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def begin(*_: object) -> int:
+        return 0
+
+    monkeypatch.setattr("spotdx_async.cli.demo._serve", begin)
+
+    assert run(["sandbox", option]) == 2
+    assert told in capsys.readouterr().err

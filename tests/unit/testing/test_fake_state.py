@@ -111,3 +111,9 @@ def test_an_update_is_stamped_with_the_time_of_day() -> None:
     state.execute(state.read("POST", "/api/v2/kits/A/", b'{"metadata": {}}'), "Token test-token")
 
     assert state.kits["A"].updated > state.kits["A"].created
+
+
+@pytest.mark.parametrize("some", [-1, "SPOT1", b"SPOT1"])
+def test_kits_are_given_by_their_ids_or_a_number(some: Any) -> None:
+    with pytest.raises(ValueError, match="a list of their ids, or by a number of at least 0"):
+        SpotState(kits=some)
