@@ -251,10 +251,8 @@ def serialize(value: Any) -> bytes:
         return library.dumps(value)
     except TypeError:
         pass
-    try:  # integers beyond 64 bits, which orjson rejects
+    with suppress(TypeError, ValueError):  # integers beyond 64 bits, which orjson rejects
         return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError):
-        pass
     raise NotSerializableError("", "has no JSON form: use only strings, numbers, booleans, null, lists and objects")
 
 

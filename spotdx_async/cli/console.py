@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from spotdx_async.cli.output import Streams, is_terminal
+from spotdx_async.cli.standard_streams import is_terminal
 
 if TYPE_CHECKING:
     from spotdx_async.cli.global_options import Color
+    from spotdx_async.cli.output import Streams
 
 
 class PlainConsole(Console):
@@ -36,7 +37,7 @@ class PlainConsole(Console):
         self.print(Text.assemble(*pieces), soft_wrap=True, end=end)
 
 
-def show(renderable: RenderableType, streams: Streams) -> None:
+def show(renderable: RenderableType, streams: "Streams") -> None:
     """Write a table or the like on standard output, without the blanks that fill its lines."""
     console = streams.out.console
     with console.capture() as shown:

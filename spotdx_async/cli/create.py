@@ -26,9 +26,10 @@ from spotdx_async.cli.exit_codes import Exit, exit_of, line_of, naming_server
 from spotdx_async.cli.failures import show_error, show_failure
 from spotdx_async.cli.new_objects import REFERENCE_KEY, unknown_fields
 from spotdx_async.cli.options import View, Word, check_path
-from spotdx_async.cli.output import Streams, is_terminal
+from spotdx_async.cli.output import Streams
 from spotdx_async.cli.places import check_places, input_place, standard_outputs
 from spotdx_async.cli.settings import Server, Settings
+from spotdx_async.cli.standard_streams import is_terminal
 from spotdx_async.errors import DecodeError, InvalidInputError, SpotError, StatusError
 from spotdx_async.files import name_of, read_object
 from spotdx_async.models import Model

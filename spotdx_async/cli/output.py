@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeAlias
 
 from cyclopts import Parameter
 
-from spotdx_async.cli.standard_streams import GuardedStream
+from spotdx_async.cli.standard_streams import GuardedStream, is_terminal
 
 if TYPE_CHECKING:
     from spotdx_async.cli.console import PlainConsole
@@ -67,11 +67,6 @@ def json_text(value: Any, *, indent: int | None = None, is_ascii: bool = True) -
         from spotdx_async.files.exact_json import exact_text
 
         return exact_text(value, is_ascii=is_ascii)
-
-
-def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a person may be at the other end; a stream that was closed before Python started is None."""
-    return stream is not None and not stream.closed and stream.isatty()
 
 
 def checked_one(streams: "Streams") -> int:

@@ -21,9 +21,9 @@ TYPE_CHECKING = False  # in place of the import: the front page does not wait fo
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
-    from typing import IO, Any, NoReturn, Self
+    from typing import IO, Any, NoReturn, Self, TextIO
 
-__all__ = ["EndingSignals", "GuardedStream", "guarded_outputs", "leave", "open_closed_streams"]
+__all__ = ["EndingSignals", "GuardedStream", "guarded_outputs", "is_terminal", "leave", "open_closed_streams"]
 
 _OF_A_SIGNAL = 128
 """What shells add to a signal's number for the exit code of a command that it has ended."""
@@ -93,6 +93,11 @@ class GuardedStream:
             self.error = error
         with suppress(OSError, ValueError):  # what has no descriptor has no last flush that could fail
             _send_nowhere(self._stream.fileno())
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a person may be at the other end; a stream that was closed before Python started is None."""
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 @contextmanager
