@@ -31,12 +31,11 @@ _PLAIN_LEVELS, _LONGEST_PATH = 4, 80
 _MOST_DIGITS = 4300  # beyond that Python turns no integer into text
 # orjson reads an integer beyond 64 bits as a float; only a run of 19 digits or more can be one.
 _LONG_NUMBER = re.compile(rb"\d{19}")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_NOTHING: Any = object()
+_BYTE_ORDER_MARK, _NOTHING = b"\xef\xbb\xbf", object()
 _BEFORE_A_TEXT = b"{[,: \t\r\n"
 # Possessive, so that the regex never backtracks.
 _PERHAPS_IN_A_TEXT = re.compile(rb'\}[^"]*+"[,:}\]\s]').search
-_INSTEAD: tuple[tuple[type, str], ...] = (
+_INSTEAD: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (Enum, "its value"),
     (date, "its isoformat()"),  # datetime is one too
     (time, "its isoformat()"),
@@ -45,8 +44,7 @@ _INSTEAD: tuple[tuple[type, str], ...] = (
     (UUID, "str() of it"),
     (PurePath, "str() of it"),
     (bytes, "it decoded, as text"),
-    (set, "a list of its items"),
-    (frozenset, "a list of its items"),
+    ((set, frozenset), "a list of its items"),
 )
 """What has an obvious form in JSON, to be chosen by whoever reads it again."""
 
@@ -171,7 +169,7 @@ def parse_with_constants(text: bytes) -> Any:
 
 def _parse_all(text: bytes, constant: Callable[[str], float]) -> Any:
     text = text.removeprefix(_BYTE_ORDER_MARK)
-    value = _NOTHING
+    value: Any = _NOTHING
     with suppress(library.JSONDecodeError):
         value = library.loads(text)
     if value is not _NOTHING and _LONG_NUMBER.search(text) is None:
