@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-__all__ = ["OPT_SORT_KEYS", "JSONDecodeError", "dumps", "loads", "unless_too_deep"]
+__all__ = ["OPT_SORT_KEYS", "JSONDecodeError", "dumps", "is_deeper", "loads", "unless_too_deep"]
 
 OPT_SORT_KEYS: Final = 1
 _DEEPEST: Final = 254
@@ -141,15 +141,20 @@ def unless_too_deep(text: bytes, value: Any) -> Any:
     Raises:
         ValueError: it is nested deeper than 1,024.
     """
-    if text.count(b"[") + text.count(b"{") <= _DEEPEST_PARSED:
-        return value
+    if text.count(b"[") + text.count(b"{") > _DEEPEST_PARSED and is_deeper(value, _DEEPEST_PARSED):
+        raise ValueError
+    return value
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Return whether lists and objects that were parsed are nested deeper than so many levels. Without recursion."""
     level = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(_DEEPEST_PARSED):
+    for _ in range(levels):
         insides = (one.values() if isinstance(one, dict) else one for one in level)
         level = [one for inside in insides for one in inside if isinstance(one, (dict, list))]
         if not level:
-            return value
-    raise ValueError
+            return False
+    return True
 
 
 def _has_lone_surrogate(value: Any) -> bool:

@@ -11,12 +11,15 @@ import re
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from spotdx_async._codec.plain_json import is_deeper
 from spotdx_async.files.rows import MAX_ROW_BYTES, RowFault
 
 __all__ = ["BOM", "JsonSyntaxFault", "decode_text", "is_spread_object", "name_of", "parse_object"]
 
 _LINES_LOOKED_AT, _TWO = 20, 2
 BOM = b"\xef\xbb\xbf"
+_DEEPEST = 256
+"""More than any request may have with what is around it, and little enough for what copies a value by recursion."""
 _NOT_UTF_8 = "the text is not UTF-8: save it as UTF-8, or pass --encoding, such as latin-1"
 _BYTES_OF_A_SIGN = {"{": 64, "[": 64, ",": 64, ":": 128}
 """Bytes of an empty dict or list and its slot, of a value and its slot, of an entry in a dict."""
@@ -81,8 +84,8 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
 
     Raises:
         JsonSyntaxFault: it is not JSON.
-        RowFault: it is not an object, names a key twice, holds a number that would not be sent as it is written, or
-            would take more than 16 MiB as Python values.
+        RowFault: it is not an object, names a key twice, holds a number that would not be sent as it is written, is
+            nested deeper than 256 levels, or would take more than 16 MiB as Python values.
     """
     if _value_bytes(text) > MAX_ROW_BYTES:
         raise RowFault(f"{what} holds more values than fit into {MAX_ROW_BYTES // 1024**2} MiB")
@@ -97,9 +100,13 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
     except RecursionError:
         reason = f"{what} is nested too deeply"
     else:
-        if isinstance(value, dict):
+        # How deep the decoder goes depends on the Python.
+        if text.count("[") + text.count("{") > _DEEPEST and is_deeper(value, _DEEPEST):
+            reason = f"{what} is nested too deeply"
+        elif isinstance(value, dict):
             return value
-        reason = f"{what} is not a JSON object"
+        else:
+            reason = f"{what} is not a JSON object"
     # Raised out here: the decoder's error holds the whole text, and must not even be the context.
     raise fault(reason)
 

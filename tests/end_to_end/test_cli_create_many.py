@@ -297,6 +297,18 @@ async def test_a_dry_run_knows_of_references_what_sending_does(spotdx: Spotdx, c
     assert checked.err.count("metadata.client_ref must be text, and not empty") == 2
 
 
+@pytest.mark.parametrize("levels", [150, 220, 700, 2_000])
+async def test_a_row_that_is_nested_too_deeply_holds_up_no_other(spotdx: Spotdx, cohort: Path, levels: int) -> None:
+    deep = "[" * levels + "]" * levels
+    rows = [f'{{"key": "P{number}", "order": {json.dumps(nested("x"))}}}' for number in range(4)]
+    rows[1] = rows[1].replace('"metadata": {', f'"metadata": {{"deep": {deep}, ')
+    rows[2] = rows[2].replace('"kit_types": [', f'"kit_types": [{deep}, ')
+    done = await spotdx("orders", "create", written(cohort.with_suffix(".jsonl"), rows), "--dry-run", "--json")
+    assert [deep in row for row in rows] == [False, True, True, False]
+    assert (done.code, done.counts) == (1, {"rows": 4, "ok": 2 + (levels < 200), "rejected": 2 - (levels < 200)})
+    assert ("nested" in done.err, "Traceback" in done.err) == (levels > 200, False)
+
+
 async def test_what_a_spreadsheet_has_spoilt_is_told_before_it_is_sent(spotdx: Spotdx, cohort: Path) -> None:
     person, place = "Canary,Bird,canary@example.org,{phone}", "1 Canary Lane,,Canaryville,MA,US,{zip}"
     cells = [

@@ -146,7 +146,7 @@ NARROWER = {
         *("errors", "_requests.arguments", "_http.clock", "_http.retry"),
         *("_requests.object_search", "_requests.answers"),
     ),
-    "files.*": ("errors", "_codec.json", "_http.clock", "_lazy", "private_files"),
+    "files.*": ("errors", "_codec.json", "_codec.plain_json", "_http.clock", "_lazy", "private_files"),
     "tables.*": ("errors", "models.*", "_codec.json", "_lazy"),  # pure
     "fhir.*": ("errors", "config", "models.*", "tables.*", "_lazy"),  # pure too
     "bulk.*": (

@@ -35,6 +35,17 @@ def row(metadata: str) -> bytes:
     return b'{"kit_id": "SPOT1", "metadata": ' + metadata.encode() + b"}"
 
 
+def nested(levels: int) -> str:
+    return '{"a": [' * (levels // 2) + "]}" * (levels // 2)
+
+
+def test_levels_are_taken_to_a_depth_that_no_python_changes() -> None:
+    text = row(nested(254)[:-2] + ", 1" * 1000 + "]}")
+    (read,) = reading(text)
+    assert isinstance(read, Row)
+    assert parse_object(text.decode(), "the row") == json.loads(text)
+
+
 def test_a_row_is_an_object_of_kit_id_and_metadata() -> None:
     line = b'{"metadata": {"a": [1, null, {"b": "\\u00e9"}]}, "kit_id": "SPOT1"}\r\n'
     assert reading(line) == [Row(1, 1, "SPOT1", {"a": [1, None, {"b": "é"}]}, line)]
@@ -85,6 +96,8 @@ def test_a_byte_order_mark_is_accepted_and_repeated_before_failed_rows() -> None
         (row('{"a": 1e999}'), "a number is too large"),
         (row('{"a": ' + "9" * 5000 + "}"), "the row holds a number with too many digits"),
         (row('{"a": ' + "[" * 100_000), "the row is nested too deeply"),
+        (row(nested(256)), "the row is nested too deeply"),
+        (row(nested(5_000)), "the row is nested too deeply"),
         (b'{"kit_id": "caf\xe9", "metadata": {}}', "the text is not UTF-8"),
         (b'{"kit_id": "SPOT\0", "metadata": {}}', "the text holds a NUL byte"),
         (b"\xef\xbb\xbf" + GOOD.strip(), "the row is broken JSON"),
