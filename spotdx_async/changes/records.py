@@ -39,7 +39,7 @@ class Batch(Generic[T]):
     """What was delivered up to and including this batch, as text for ``changes(cursor)``.
 
     It holds no patient data and no id in clear: 16 bytes, in base64, for each object that changed within the two days
-    before the pass or shows no date, 200 bytes besides, and the enciphered ids of objects that could not be got. While
+    before the pass or shows no date, 220 bytes besides, and the enciphered ids of objects that could not be got. While
     a long list is read for the first time, also for those that were created on the days being read.
     """
     summaries: tuple[Any, ...] = field(default=(), repr=False)

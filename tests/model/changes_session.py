@@ -325,7 +325,7 @@ class FeedPlayer:
             most += len(self._nudged | stored_unread(self.stored))
         owed = sum(len(an_id) + 30 for an_id in state.owed)
         groups = 0 if state.is_complete else 8 * len(state.groups)
-        if len(raw) > 16 * most + 200 + groups + owed:
+        if len(raw) > 16 * most + 220 + groups + owed:
             self.faults.append(f"pass {self.passes}: {len(raw)} bytes of cursor for {most} objects, {owed} of ids")
 
     def _judge(self, feed: Changes[Any], began: Began, consumer: "asyncio.Task[None]", *, is_follow: bool) -> None:
