@@ -34,8 +34,7 @@ from spotdx_async import (
 )
 
 FOLDER, STOPPING = web.AppKey("folder", Path), web.AppKey("stopping", asyncio.Event)
-RUNS = web.AppKey("runs", list[BulkRun[Order]])
-GRACE_S, AGAIN_S = 20.0, 5.0
+RUNS, GRACE_S, AGAIN_S = web.AppKey("runs", list[BulkRun[Order]]), 20.0, 5.0
 
 
 def read(body: bytes) -> list[tuple[str, NewOrder]]:
@@ -44,16 +43,14 @@ def read(body: bytes) -> list[tuple[str, NewOrder]]:
     for number, line in enumerate(body.splitlines(), start=1):
         try:
             row = json.loads(line)
-            key, order = row["key"], loads(json.dumps(row["order"]), NewOrder)
+            key, order = row["key"].encode().decode(), loads(json.dumps(row["order"]), NewOrder)  # a key is text
             check_new(order)
-            str.encode(key)  # a key is text, and valid Unicode
         except (DecodeError, InvalidInputError) as error:
             raise ValueError(f"line {number}: {error}") from None
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, AttributeError):
             raise ValueError(f'line {number} is not of the form {{"key": "…", "order": {{…}}}}') from None
-        if not key or key in rows:
+        if not key or rows.setdefault(key, order) is not order:
             raise ValueError(f"line {number}: its key is empty, or that of an earlier line")
-        rows[key] = order
     return [*rows.items()]
 
 

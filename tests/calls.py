@@ -1,7 +1,9 @@
 """A call of every operation, made from its name and from what its arguments are named."""
 
+import asyncio
 import inspect
 import re
+import sys
 from collections.abc import Awaitable
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +19,10 @@ from spotdx_async.testing import OPERATIONS
 from tests.facts import FACTS
 from tests.new_objects import ORDER, PATIENT, REQUISITION
 
-__all__ = ["call", "name_of", "nouns"]
+__all__ = ["call", "is_async", "name_of", "nouns"]
+
+is_async = inspect.iscoroutinefunction if sys.version_info >= (3, 12) else asyncio.iscoroutinefunction
+"""Whether frameworks and mocks take something for a coroutine function."""
 
 A_UUID = "7563e8e2-7fbd-480c-9b8b-2070eda884bf"
 # What is not given as its body has it: ids, and objects of the SDK.

@@ -24,6 +24,7 @@ from spotdx_async.resources.patients import Patients
 from spotdx_async.resources.registration_tokens import RegistrationTokens
 from spotdx_async.resources.requisitions import Requisitions
 from spotdx_async.testing import FakeSpot
+from tests.calls import is_async
 from tests.new_objects import ORDER, REQUISITION, part
 
 NOUNS = (Kits, Orders, Patients, RegistrationTokens, Requisitions)
@@ -93,5 +94,5 @@ def test_every_call_is_still_a_coroutine_function() -> None:
         if inspect.isfunction(function) and not name.startswith("_") and name not in plain and "_many" not in name
     }
 
-    assert [name for name, function in calls.items() if not asyncio.iscoroutinefunction(function)] == []
+    assert [name for name, function in calls.items() if not is_async(function)] == []
     assert "Orders.create" in calls

@@ -165,9 +165,11 @@ def test_a_dry_run_needs_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_dask_it_says_what_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "spotdx_async.distributed.dask_engine", raising=False)
-    monkeypatch.delitem(sys.modules, "spotdx_async.distributed.dask_plugins", raising=False)
-    monkeypatch.delattr("spotdx_async.distributed.dask_engine", raising=False)
+    for module in ("clusters", "dask_engine", "dask_plugins"):
+        monkeypatch.delitem(sys.modules, f"spotdx_async.distributed.{module}", raising=False)
+        monkeypatch.delattr(f"spotdx_async.distributed.{module}", raising=False)
+    for name in ("TlsFiles", "connected", "is_open_to_network", "update_metadata_distributed"):
+        monkeypatch.delattr(f"spotdx_async.distributed.{name}", raising=False)  # kept since it was first asked for
     monkeypatch.setitem(sys.modules, "distributed", None)
 
     assert update("--workers", "2") == 2

@@ -16,6 +16,7 @@ from aiosignal import Signal
 
 from spotdx_async._observe.scrub import Prepared, scrubs_traceback_of_call
 from spotdx_async.errors import InvalidInputError, NotSentError
+from tests.calls import is_async
 
 CANARY = "canary-7f3a"
 
@@ -112,8 +113,8 @@ def test_one_that_is_never_awaited_is_named_once() -> None:
 
 
 async def test_it_looks_like_the_coroutine_function_that_it_is() -> None:
-    assert asyncio.iscoroutinefunction(Noun.ask)
-    assert asyncio.iscoroutinefunction(Noun().ask)
+    assert is_async(Noun.ask)
+    assert is_async(Noun().ask)
     assert inspect.iscoroutinefunction(Noun.ask) is (sys.version_info >= (3, 12))
     assert isinstance(create_autospec(Noun).ask, AsyncMock)
     assert isinstance(AsyncMock(spec=Noun).ask, AsyncMock)
