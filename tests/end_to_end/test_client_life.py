@@ -296,13 +296,14 @@ def test_a_client_goes_from_loop_to_loop_while_its_server_lives_on(limit: RateLi
 def test_a_rate_holds_from_loop_to_loop() -> None:
     with warnings.catch_warnings(), server_in_a_thread() as fake:
         warnings.simplefilter("ignore", ResourceWarning)  # as above
-        spot = SpotClient(fake.token, base_url=fake.url, rate_limit=RateLimit(20, burst=1))
+        spot = SpotClient(fake.token, base_url=fake.url, rate_limit=RateLimit(10, burst=1))
+        began_s = time.monotonic()
         for _ in range(4):
             asyncio.run(spot.kits.get("SPOT123456"))
+        took_s = time.monotonic() - began_s  # when the requests arrive says less: the first may be held up
         asyncio.run(spot.close())
         gc.collect()
-    times = [request.at_s for request in fake.requests]
-    assert times[-1] - times[0] >= 3 * 0.05 - 0.02
+    assert took_s >= 3 * 0.1
 
 
 def test_a_loop_that_ends_with_calls_under_way_leaves_the_next_one_a_clean_client() -> None:

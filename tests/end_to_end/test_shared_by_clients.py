@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import warnings
 from collections.abc import Coroutine, Iterator
 from typing import Any
@@ -86,17 +87,18 @@ async def test_a_task_that_a_token_function_began_may_use_the_client_later(fake_
 
 
 def test_a_limiter_goes_from_loop_to_loop_and_keeps_its_account(served: FakeSpot) -> None:
-    limiter = RateLimiter(RateLimit(20, burst=1))
+    limiter = RateLimiter(RateLimit(10, burst=1))
 
     async def call() -> None:
         async with served.client(rate_limit=limiter) as one, served.client(rate_limit=limiter) as other:
             await asyncio.gather(one.kits.get("SPOT123456"), other.kits.get("SPOT123456"))
 
+    began_s = time.monotonic()
     for _ in range(3):
         asyncio.run(call())
 
-    times = [request.at_s for request in served.requests]
-    assert times[-1] - times[0] >= 5 * 0.05 - 0.02
+    # When the requests arrive says less: the first may be held up.
+    assert time.monotonic() - began_s >= 5 * 0.1
 
 
 def test_a_limiter_in_two_running_loops_says_so(served: FakeSpot) -> None:
