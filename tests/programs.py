@@ -55,4 +55,8 @@ async def running(*command: str, port: int) -> AsyncIterator[subprocess.Popen[by
         yield process
     finally:
         process.terminate()
-        await asyncio.to_thread(process.wait, 20)
+        try:
+            await asyncio.to_thread(process.wait, 10)
+        except subprocess.TimeoutExpired:  # tinyproxy misses a signal that comes between its look for one and its wait
+            process.kill()
+            await asyncio.to_thread(process.wait)
