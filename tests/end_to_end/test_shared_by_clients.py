@@ -1,13 +1,11 @@
 """Token functions that use clients, one limiter in several loops and processes, and what a close takes with it."""
 
 import asyncio
-import os
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-import warnings
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 
 from spotdx_async import ConfigError, NotSentError, RateLimit, RateLimiter, SpotClient
 from spotdx_async.testing import FakeSpot
+from tests.forks import in_a_forked_child
 
 
 @pytest.fixture
@@ -129,20 +128,8 @@ def test_a_limiter_in_two_running_loops_says_so(served: FakeSpot) -> None:
 async def test_a_forked_child_has_the_limiter_for_itself() -> None:
     limiter = RateLimiter(RateLimit(1000))
     await limiter.acquire()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking where threads run, from Python 3.12
-        pid = os.fork()
-    if pid == 0:  # the child: nothing of pytest may run here
-        code = 1
-        try:
-            asyncio.events._set_running_loop(None)  # as a worker of a forking server has
-            asyncio.run(limiter.acquire())
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = await asyncio.to_thread(os.waitpid, pid, 0)
 
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert await in_a_forked_child(lambda: asyncio.run(limiter.acquire())) == 0
 
 
 # Closing
