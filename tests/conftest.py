@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import aiohttp
@@ -53,6 +54,29 @@ LONG = (
     *("end_to_end/test_bulk_partial_outage", "unit/codec/test_codec_properties", "distributed/test_shard_run"),
 )
 """Files that take long, and so come first: a process that meets one at the end is the only one that still works."""
+
+
+_HANDLERS = pytest.StashKey[dict[signal.Signals, Any]]()
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Record what takes signals, before any fixture."""
+    item.stash[_HANDLERS] = {number: signal.getsignal(number) for number in _SIGNALS}
+    yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Fail a test that leaves a signal's handler behind: it would take a later test's signal."""
+    yield
+    before = item.stash[_HANDLERS]
+    left = {number: signal.getsignal(number) for number in before}
+    for number, handler in before.items():
+        if handler is not None:  # None: it was not set from Python
+            signal.signal(number, handler)
+    assert left == before
 
 
 @pytest.hookimpl(wrapper=True)

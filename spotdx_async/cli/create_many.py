@@ -14,7 +14,7 @@ from spotdx_async.cli.new_objects import CreateKind
 from spotdx_async.cli.options import View, Word, check_path
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.places import check_places, row_places
-from spotdx_async.cli.row_run import run_to_its_result, show_result
+from spotdx_async.cli.row_run import run_and_show
 from spotdx_async.cli.settings import Server, Setting, Settings
 from spotdx_async.errors import InvalidInputError, JournalError
 from spotdx_async.files import ChangedInputError, is_rows
@@ -169,29 +169,31 @@ def _settings(server: Server, options: CreateOptions) -> Settings:
 
 
 def _carry_out(request: CreateRequest, streams: Streams, *, as_json: bool, asks: bool) -> Exit:
+    code = Exit.STOPPED
     try:
         with CreateRun(request, streams) as run:
             if asks:
                 found = run.forecast()
                 question = f"{words_of(found, request.kind)}. Continue, on {request.settings.name}?"
                 if found.new + found.in_doubt and not is_confirmed(question, streams, yes=False):
-                    return Exit.STOPPED
-            run_result = run_to_its_result(run)
+                    return code
+            code = run_and_show(run, streams, as_json=as_json)
     except JournalError as error:
         refused: InvalidInputError = _of_creates(error)
     except ChangedInputError as error:
         streams.say(f"{error}; nothing was sent: run the same command again once nothing writes to that file any more")
-        return Exit.STOPPED
+        return code
     except InvalidInputError as error:
         if "look_first" not in str(error.args[0]):
             raise
         refused = InvalidInputError(_in_words(error))
     except KeyboardInterrupt:
-        # Before the run handles signals, so nothing was sent.
-        streams.say("stopped: you may run the same command again, which sends nothing twice")
-        return Exit.STOPPED
+        # Before the run handles signals, so nothing was sent; or when all is done, and the inputs are closed.
+        if not streams.is_code_the_answer:
+            streams.say("stopped: you may run the same command again, which sends nothing twice")
+        return code
     else:
-        return show_result(run_result, streams, as_json=as_json)
+        return code
     raise refused
 
 

@@ -140,7 +140,7 @@ async def _demonstrate(path: Path, kits: int, seed: int, rate: float | None, str
         settings = Settings.for_server(fake.url, fake.token, rate=rate)
         with LocalUpdate(UpdateRequest(noun="kits", files=(str(path),), settings=settings), streams) as run:
             run_result = await run.run()
-        show_summary(run_result, streams, as_json=False)
+            show_summary(run_result, streams, as_json=False)
         comparison = _compare(fake, path)
         _show_comparison(fake, comparison, run_result, streams)
     if run_result.exit is not Exit.OK:

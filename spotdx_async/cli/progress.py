@@ -225,7 +225,9 @@ class StopSignals:
 class LateSignals:
     """Once a run is over, lets one signal pass: all that it could still cut off is the summary.
 
-    A second one does what Ctrl-C does, since standard output may be a pipe that nobody reads.
+    A second one does what Ctrl-C does, since standard output may be a pipe that nobody reads. What is given back are
+    the handlers of the moment when this was made, so make it where they are those to return to: not those of a loop
+    that has ended by then.
     """
 
     def __init__(self) -> None:
@@ -238,10 +240,8 @@ class LateSignals:
             if signal.getsignal(number) is not signal.SIG_IGN and threading.current_thread() is threading.main_thread():
                 signal.signal(number, self._pass)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def give_back(self) -> None:
+        """Return the signals that are still taken."""
         for number, handler in self._before.items():
             if handler is not None and signal.getsignal(number) == self._pass:  # None: it was not set from Python
                 signal.signal(number, handler)

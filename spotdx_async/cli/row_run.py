@@ -35,7 +35,7 @@ from spotdx_async.files.row_shape import RowShape
 from spotdx_async.files.unreadable_rows import unreadable_of
 from spotdx_async.own_loop import run_in_own_loop
 
-__all__ = ["RowRequest", "RowRun", "is_resumed", "open_files", "run_to_its_result", "say_kept", "show_result"]
+__all__ = ["RowRequest", "RowRun", "is_resumed", "open_files", "run_and_show", "say_kept"]
 
 _COARSE_S = 2.0
 """Seconds of which file systems may be unaware when they date a file."""
@@ -137,7 +137,10 @@ class RowRun(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._opened.close()
+        try:
+            self._opened.close()
+        finally:
+            self._late_signals.give_back()
 
     async def run(self) -> RunResult:
         """Send, or check, every row, unless something stops the run; always return the results."""
@@ -161,7 +164,6 @@ class RowRun(ABC):
                 has_many_files=self._source.has_many_files,
                 wants_failed=self._options.failed is not None,
                 lands_within_s=self._request.lands_within_s,
-                late_signals=self._late_signals,
                 **written,
             )
         return self.result
@@ -221,30 +223,27 @@ class RowRun(ABC):
         """Record the rows that have no outcome yet; return which files there are, as fields of the result."""
 
 
-def run_to_its_result(run: RowRun) -> RunResult:
-    """Run in a loop of its own.
+def run_and_show(run: RowRun, streams: Streams, *, as_json: bool) -> Exit:
+    """Run in a loop of its own, show how it ended, and return the exit code, also where a signal cuts the summary off.
+
+    Call it while the run is entered, which has the signals until then.
 
     Raises:
         KeyboardInterrupt: before the run handled signals.
     """
     try:
-        return run_in_own_loop(run.run())
+        run_result = run_in_own_loop(run.run())
     except KeyboardInterrupt:
         if run.result is None:
             raise
-        return run.result  # a signal while the loop was closed, after all was done
-
-
-def show_result(run_result: RunResult, streams: Streams, *, as_json: bool) -> Exit:
-    """Show how a run ended, and return its exit code, also where a signal cuts the summary off."""
+        run_result = run.result  # a signal while the loop was closed, after all was done
     streams.is_code_the_answer = True
-    with run_result.late_signals:
-        try:
-            show_summary(run_result, streams, as_json=as_json)
-            if streams.tells_events:
-                tell_end(run_result, streams)
-        except KeyboardInterrupt:
-            streams.say("the rest of the summary was cut off by a signal; the exit code is right all the same")
+    try:
+        show_summary(run_result, streams, as_json=as_json)
+        if streams.tells_events:
+            tell_end(run_result, streams)
+    except KeyboardInterrupt:
+        streams.say("the rest of the summary was cut off by a signal; the exit code is right all the same")
     return run_result.exit
 
 

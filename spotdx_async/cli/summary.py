@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import frozen
 from rich import box
 from rich.table import Table
 
@@ -14,7 +14,6 @@ from spotdx_async.cli.console import show
 from spotdx_async.cli.create_summary import CreatesEnd, figures_of, meanings_of, show_end
 from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.output import Streams, counted, pace
-from spotdx_async.cli.progress import LateSignals
 from spotdx_async.cli.row_results import FailureGroup, RowResults, RowSet, Span
 from spotdx_async.files.outcome_file import OutcomeFile
 
@@ -52,8 +51,6 @@ class RunResult:
     """How long a request that got no answer may still be executed."""
     creates: CreatesEnd | None = None
     """What only a run that creates has."""
-    late_signals: LateSignals = field(factory=LateSignals)
-    """Those that come while it is told how the run ended."""
 
     @property
     def is_cut_short(self) -> bool:

@@ -8,7 +8,7 @@ from spotdx_async.cli.options import Word, check_path
 from spotdx_async.cli.output import Streams
 from spotdx_async.cli.places import check_places, row_places
 from spotdx_async.cli.row_options import UpdateOptions
-from spotdx_async.cli.row_run import RowRun, run_to_its_result, show_result
+from spotdx_async.cli.row_run import RowRun, run_and_show
 from spotdx_async.cli.settings import Server
 from spotdx_async.cli.update_run import LocalUpdate, UpdateRequest
 from spotdx_async.files import ChangedInputError
@@ -26,6 +26,7 @@ def update_many(
         ConfigError: a setting is wrong, or there is no token.
     """
     streams.tells_events = options.progress == "json"
+    code = Exit.STOPPED
     try:
         request = UpdateRequest(
             noun=noun,
@@ -36,15 +37,14 @@ def update_many(
         )
         check_places(row_places(request.files, options))
         with _run_class(request)(request, streams) as run:
-            run_result = run_to_its_result(run)
+            code = run_and_show(run, streams, as_json=as_json)
     except ChangedInputError as error:
         streams.say(f"{error}; nothing was sent: run the same command again once nothing writes to that file any more")
-        return Exit.STOPPED
     except KeyboardInterrupt:
-        # Before the run handles signals, so nothing was sent.
-        streams.say("stopped: you may run the same command again; setting the same values twice does no harm")
-        return Exit.STOPPED
-    return show_result(run_result, streams, as_json=as_json)
+        # Before the run handles signals, so nothing was sent; or when all is done, and the inputs are closed.
+        if not streams.is_code_the_answer:
+            streams.say("stopped: you may run the same command again; setting the same values twice does no harm")
+    return code
 
 
 def _run_class(request: UpdateRequest) -> type[RowRun]:

@@ -211,6 +211,11 @@ def terminated(act):
         signal.raise_signal(signal.SIGTERM)
         return act(*args, **options)
     return acting
+def twice(self, *error):
+    try:
+        signals()
+    finally:
+        exit_run(self, *error)
 async def left(self, *error):
     signals()
     await asyncio.sleep(0)
@@ -228,6 +233,8 @@ match sys.argv.pop(1):
         asyncio.Runner.close = closed
     case "the files are closed, once":
         row_run.RowRun.__exit__ = terminated(exit_run)
+    case "the files are closed":
+        row_run.RowRun.__exit__ = twice
     case "the summary begins, once":
         row_run.show_summary = terminated(show)
     case "the summary is shown":
@@ -242,8 +249,8 @@ main()
 
 
 WHENS = (
-    *("the client is closed", "the loop is closed", "the files are closed, once", "the summary begins, once"),
-    *("the summary is shown", "Python shuts down", "Python has nearly ended"),
+    *("the client is closed", "the loop is closed", "the files are closed, once", "the files are closed"),
+    *("the summary begins, once", "the summary is shown", "Python shuts down", "Python has nearly ended"),
 )
 
 
