@@ -3,7 +3,6 @@
 import asyncio
 import copy
 import json
-import logging
 import pickle
 import traceback
 from collections.abc import Callable
@@ -203,7 +202,7 @@ async def test_no_text_shows_what_a_list_was_filtered_by(
     loop = asyncio.get_running_loop()
     loop.set_debug(True)
     loop.slow_callback_duration = 0.0  # asyncio then tells of every step of every task
-    logging.getLogger("asyncio").setLevel(1)
+    caplog.set_level(1, "asyncio")
     async with FakeSpot() as fake:
         fake.faults.add(TROUBLES[name], times=None)
         spot = fake.client(timeout_s=2, max_wait_s=60, retry=RetryPolicy(max_attempts=2))

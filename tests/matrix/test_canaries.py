@@ -5,7 +5,6 @@ import copy
 import csv
 import errno
 import json
-import logging
 import os
 import pickle
 import warnings
@@ -203,11 +202,11 @@ def rows(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("everything_logged")
 @pytest.mark.parametrize("as_json", [False, True])
 async def test_no_output_of_a_bulk_run_shows_a_canary(
     rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *, as_json: bool
 ) -> None:
-    logging.getLogger().setLevel(1)
     kit_ids = [f"{WORDS['kit id']}{number}" for number in range(30)]
     async with FakeSpot(token=WORDS["token"], kits=kit_ids) as fake:
         fake.faults.random(0.1, seed=7)
@@ -239,11 +238,11 @@ async def test_no_output_of_a_bulk_run_shows_a_canary(
     ],
 )
 @pytest.mark.parametrize("fault", ["", "404", "503", "half_body", "unreadable", "another shape"])
+@pytest.mark.usefixtures("everything_logged")
 async def test_no_output_of_a_command_shows_a_canary(
     command: list[str], fault: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    logging.getLogger().setLevel(1)
     async with FakeSpot(token=WORDS["token"]) as fake:
         registered = {"patient_id": WORDS["answer patient id"], "first_name": WORDS["answer first name"]}
         kit = fake.kits.add(WORDS["kit id"], registered_to=registered)

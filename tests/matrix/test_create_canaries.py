@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import pickle
 import stat
 import warnings
@@ -187,7 +186,7 @@ def other(new: Any) -> Any:
 # On the command line
 
 
-@pytest.mark.usefixtures("soon")
+@pytest.mark.usefixtures("soon", "everything_logged")
 @pytest.mark.parametrize(
     ("noun", "form"), with_long([("orders", "json"), ("patients", "text")], product(NOUNS, ["json", "text"]))
 )
@@ -198,7 +197,6 @@ async def test_no_output_or_file_of_a_command_that_creates_shows_a_canary(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    logging.getLogger().setLevel(1)
     kind = NOUNS[noun]
     rows = kind.write(tmp_path / "rows.csv")
     names = ("journal.db", "created.csv", "failed.csv", "report.html", "outcomes.jsonl")
