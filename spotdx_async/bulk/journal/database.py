@@ -18,6 +18,7 @@ from spotdx_async.bulk.journal.paths import (
     absolute,
     beside,
     check_companions,
+    clear_half_made,
     is_at,
     look,
     make_private,
@@ -84,6 +85,8 @@ class JournalDatabase:
         check_companions(path)
         if is_new:
             _make_way(path)
+        else:
+            clear_half_made(path)
         companions = Companions.hold(path)
         try:
             meta = None if is_new else checked(path, cls.FORMAT, operation, server, fingerprint)

@@ -216,6 +216,12 @@ def private_folder(path: Path) -> Iterator[Path]:
             _clear(folder)
 
 
+def clear_half_made(path: Path) -> None:
+    """Remove that folder beside a journal that is in its place: a run was killed in between. What is not ours stays."""
+    with suppress(OSError):
+        _clear(beside(path, "-being-made"))
+
+
 def make_private(path: Path) -> None:
     """Create an empty file that nobody else could ever read."""
     os.close(private_files.create(path, os.O_RDWR))

@@ -215,6 +215,15 @@ def test_a_kill_while_the_journal_is_made_does_not_stand_in_the_way(path: Path, 
     assert precious.exists()
 
 
+def test_a_kill_when_the_journal_is_in_its_place_leaves_nothing_for_ever(path: Path) -> None:
+    make(path, rows=3)
+    beside(path, "-being-made").mkdir(0o700)
+
+    make(path)
+
+    assert [*about(path.parent)] == ["run.journal"]
+
+
 def plant_a_link(place: Path, precious: Path) -> None:
     place.symlink_to(precious.parent)
 
@@ -247,6 +256,24 @@ def test_what_lies_where_a_journal_is_made_is_refused_as_it_was(
     assert untouched(place) == before
     assert precious.exists()
     assert [file.name for file in path.parent.iterdir()] == [place.name]
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [plant_a_link, plant_a_folder_with_something, pytest.param(plant_another_users, marks=needs_root)],
+)
+def test_what_lies_there_once_the_journal_is_made_stays_as_it_is(
+    path: Path, precious: Path, plant: Callable[[Path, Path], None]
+) -> None:
+    make(path, rows=3)
+    place = beside(path, "-being-made")
+    plant(place, precious)
+    before = untouched(place)
+
+    make(path)
+
+    assert untouched(place) == before
+    assert precious.exists()
 
 
 def test_a_journal_that_is_refused_for_another_reason_has_nothing_beside_it(path: Path) -> None:
