@@ -5,6 +5,8 @@ import shutil
 import sys
 
 import pytest
+
+pytest.importorskip("orjson", reason="the bars hold for JSON by orjson")
 from bench_instructions import BARS, PLAIN, instructions_a_call
 
 
