@@ -26,7 +26,9 @@ def restore_texts(modules: Iterable[ModuleType]) -> None:
 
 
 def _restore(module: ModuleType) -> None:
-    for node in ast.parse(inspect.getsource(module)).body:
+    # Not by ast.parse: from Python 3.14 on that removes docstrings, too.
+    tree = compile(inspect.getsource(module), module.__name__, "exec", flags=ast.PyCF_ONLY_AST, optimize=0)
+    for node in ast.iter_child_nodes(tree):
         found = getattr(module, getattr(node, "name", ""), None)
         if isinstance(node, ast.FunctionDef) and inspect.isfunction(found) and found.__doc__ is None:
             found.__doc__ = ast.get_docstring(node)

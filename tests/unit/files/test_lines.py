@@ -138,7 +138,7 @@ def test_rows_before_the_damage_are_given(tmp_path: Path) -> None:
 @pytest.mark.no_cover
 def test_a_bomb_costs_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "kits.csv.gz"
-    with gzip.open(path, "wb") as packed:
+    with gzip.open(path, "wb", compresslevel=9) as packed:
         packed.write(HEADER)
         for _ in range(2):
             packed.write((b"SPOT1," + b"x" * 993 + b"\n") * 10_000)

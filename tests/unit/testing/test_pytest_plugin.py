@@ -50,10 +50,10 @@ import builtins
 
 import_installed = builtins.__import__
 
-def import_others(name, *rest):
+def import_others(name, *rest, **options):
     if name == "pytest_asyncio":
         raise ModuleNotFoundError(name)
-    return import_installed(name, *rest)
+    return import_installed(name, *rest, **options)
 
 builtins.__import__ = import_others
 """

@@ -95,8 +95,9 @@ def test_sqlite_plays_back_what_lies_there(path: Path, precious: Path) -> None:
     with closing(sqlite3.connect(path)) as database, pytest.raises(sqlite3.DatabaseError):
         database.execute("SELECT * FROM meta").fetchone()
 
-    assert not precious.exists()
     assert path.read_bytes()[:PAGE] == b"\0" * PAGE
+    if sqlite3.sqlite_version_info < (3, 41):  # 3.53 leaves other files alone
+        assert not precious.exists()
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
