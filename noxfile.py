@@ -21,7 +21,7 @@ _READ = runpy.run_path(str(ROOT / "tests" / "release" / "uses.py"))  # nox does 
 USES: dict[str, tuple[str, str]] = _READ["USES"]
 TEST: str = _READ["TEST"]
 SBOM_DIFFERENCES = runpy.run_path(str(ROOT / "tests" / "release" / "sbom.py"))["differences"]
-PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 EXTRAS = [extra for extra in USES if extra != "core"]
 WHERE = "import spotdx_async; print(spotdx_async.__file__)"
 
