@@ -70,12 +70,14 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """Fail a test that leaves a signal's handler behind: it would take a later test's signal."""
-    yield
-    before = item.stash[_HANDLERS]
-    left = {number: signal.getsignal(number) for number in before}
-    for number, handler in before.items():
-        if handler is not None:  # None: it was not set from Python
-            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        before = item.stash[_HANDLERS]
+        left = {number: signal.getsignal(number) for number in before}
+        for number, handler in before.items():
+            if handler is not None:  # None: it was not set from Python
+                signal.signal(number, handler)
     assert left == before
 
 

@@ -41,7 +41,12 @@ def run(argv: Sequence[str]) -> int:
     with guarded_outputs() as out:
         streams = Streams(color=line.color)
         streams.as_json, streams.is_quiet = line.as_json, line.is_quiet
-        code = _exit_of(line, streams)
+        try:
+            code = _exit_of(line, streams)
+        except KeyboardInterrupt:
+            if streams.answer is None:
+                raise
+            code = streams.answer
         out.flush()
         if out.error is None:
             return code
@@ -84,6 +89,8 @@ def _run_logged(line: GlobalOptions, streams: Streams, log: Log) -> Exit:
             streams.say(reason)
         return Exit.FAILED
     except KeyboardInterrupt as error:
+        if streams.answer is not None:
+            return streams.answer
         log.fail(error)
         advice = "run the command again when you are ready"
         if streams.as_json:

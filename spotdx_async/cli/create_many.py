@@ -1,6 +1,7 @@
 """Creates of files of rows: told from those of one object, checked, asked about, executed, summed up."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -169,31 +170,31 @@ def _settings(server: Server, options: CreateOptions) -> Settings:
 
 
 def _carry_out(request: CreateRequest, streams: Streams, *, as_json: bool, asks: bool) -> Exit:
-    code = Exit.STOPPED
+    run: CreateRun | None = None
     try:
-        with CreateRun(request, streams) as run:
-            if asks:
-                found = run.forecast()
-                question = f"{words_of(found, request.kind)}. Continue, on {request.settings.name}?"
-                if found.new + found.in_doubt and not is_confirmed(question, streams, yes=False):
-                    return code
-            code = run_and_show(run, streams, as_json=as_json)
+        with suppress(KeyboardInterrupt):  # noqa: SIM117 - or else mypy takes the run for made
+            with CreateRun(request, streams) as run:
+                if asks:
+                    found = run.forecast()
+                    question = f"{words_of(found, request.kind)}. Continue, on {request.settings.name}?"
+                    if found.new + found.in_doubt and not is_confirmed(question, streams, yes=False):
+                        return Exit.STOPPED
+                run_and_show(run, streams, as_json=as_json)
     except JournalError as error:
         refused: InvalidInputError = _of_creates(error)
     except ChangedInputError as error:
         streams.say(f"{error}; nothing was sent: run the same command again once nothing writes to that file any more")
-        return code
+        return Exit.STOPPED
     except InvalidInputError as error:
         if "look_first" not in str(error.args[0]):
             raise
         refused = InvalidInputError(_in_words(error))
-    except KeyboardInterrupt:
-        # Before the run handles signals, so nothing was sent; or when all is done, and the inputs are closed.
-        if not streams.is_code_the_answer:
-            streams.say("stopped: you may run the same command again, which sends nothing twice")
-        return code
     else:
-        return code
+        if run is not None and run.result is not None:
+            return run.result.exit
+        # A signal before the run handles them, so nothing was sent.
+        streams.say("stopped: you may run the same command again, which sends nothing twice")
+        return Exit.STOPPED
     raise refused
 
 

@@ -17,6 +17,7 @@ from spotdx_async.cli.standard_streams import GuardedStream, is_terminal
 
 if TYPE_CHECKING:
     from spotdx_async.cli.console import PlainConsole
+    from spotdx_async.cli.exit_codes import Exit
     from spotdx_async.cli.global_options import Color
 
 HIDDEN = "<hidden>"
@@ -89,6 +90,8 @@ class Streams:
         """Standard output for help: folded at the usual width even when written to a file."""
         self.is_code_the_answer: bool = False
         """Whether the exit code tells what became of something, so that it stays where the output is lost."""
+        self.answer: Exit | None = None
+        """That code once it is known for certain: no signal changes it any more."""
         self.tells_events: bool = False
         """Whether standard error is for programs: each line one JSON object."""
         self.as_json: bool = False

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import Any, Self
 
 from attrs import field, frozen
@@ -233,6 +233,7 @@ class LateSignals:
     def __init__(self) -> None:
         self._before = {number: signal.getsignal(number) for number in _SIGNALS}
         self._has_passed = False
+        self._is_given_back = False
 
     def take(self) -> None:
         """Take the signals over, where this is the main thread and they are not ignored."""
@@ -242,11 +243,17 @@ class LateSignals:
 
     def give_back(self) -> None:
         """Return the signals that are still taken."""
-        for number, handler in self._before.items():
+        self._is_given_back = True  # none may cut this off
+        # SIGINT last: what the others are given back to may do what it does.
+        for number, handler in reversed(self._before.items()):
             if handler is not None and signal.getsignal(number) == self._pass:  # None: it was not set from Python
                 signal.signal(number, handler)
 
-    def _pass(self, *_: object) -> None:
-        if self._has_passed:
+    def _pass(self, number: int, frame: FrameType | None) -> None:
+        if self._is_given_back or not self._has_passed:
+            self._has_passed = True
+            return
+        before = self._before[signal.Signals(number)]
+        if not callable(before):
             raise KeyboardInterrupt
-        self._has_passed = True
+        before(number, frame)

@@ -4,7 +4,7 @@ import asyncio
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,6 @@ from attrs import frozen
 
 import spotdx_async
 from spotdx_async.cli.create_options import CreateOptions
-from spotdx_async.cli.exit_codes import Exit
 from spotdx_async.cli.options import Word
 from spotdx_async.cli.outcomes import outcomes_file
 from spotdx_async.cli.output import Streams
@@ -223,28 +222,24 @@ class RowRun(ABC):
         """Record the rows that have no outcome yet; return which files there are, as fields of the result."""
 
 
-def run_and_show(run: RowRun, streams: Streams, *, as_json: bool) -> Exit:
-    """Run in a loop of its own, show how it ended, and return the exit code, also where a signal cuts the summary off.
-
-    Call it while the run is entered, which has the signals until then.
+def run_and_show(run: RowRun, streams: Streams, *, as_json: bool) -> None:
+    """Run in a loop of its own, and show how it ended; call it while the run is entered, which has the signals.
 
     Raises:
-        KeyboardInterrupt: before the run handled signals.
+        KeyboardInterrupt: a signal, before the run handled signals if it has no result yet, else during the summary.
     """
-    try:
-        run_result = run_in_own_loop(run.run())
-    except KeyboardInterrupt:
-        if run.result is None:
-            raise
-        run_result = run.result  # a signal while the loop was closed, after all was done
-    streams.is_code_the_answer = True
+    with suppress(KeyboardInterrupt):
+        run_in_own_loop(run.run())
+    if (run_result := run.result) is None:
+        raise KeyboardInterrupt
+    # Or else a signal came while the loop was closed, after all was done.
+    streams.is_code_the_answer, streams.answer = True, run_result.exit
     try:
         show_summary(run_result, streams, as_json=as_json)
         if streams.tells_events:
             tell_end(run_result, streams)
     except KeyboardInterrupt:
         streams.say("the rest of the summary was cut off by a signal; the exit code is right all the same")
-    return run_result.exit
 
 
 def open_files(request: RowRequest, stack: ExitStack) -> list[AnyInput]:

@@ -1,6 +1,7 @@
 """``kits update`` and ``orders update``: which run sends the rows."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from spotdx_async.bulk.records import Noun
 from spotdx_async.cli.exit_codes import Exit
@@ -26,25 +27,27 @@ def update_many(
         ConfigError: a setting is wrong, or there is no token.
     """
     streams.tells_events = options.progress == "json"
-    code = Exit.STOPPED
+    run: RowRun | None = None
     try:
-        request = UpdateRequest(
-            noun=noun,
-            files=tuple(map(check_path, files)),
-            options=options,
-            shows_phi=options.show_phi,
-            settings=server.settings(rate=options.rate, concurrency=options.concurrency),
-        )
-        check_places(row_places(request.files, options))
-        with _run_class(request)(request, streams) as run:
-            code = run_and_show(run, streams, as_json=as_json)
+        with suppress(KeyboardInterrupt):
+            request = UpdateRequest(
+                noun=noun,
+                files=tuple(map(check_path, files)),
+                options=options,
+                shows_phi=options.show_phi,
+                settings=server.settings(rate=options.rate, concurrency=options.concurrency),
+            )
+            check_places(row_places(request.files, options))
+            with _run_class(request)(request, streams) as run:
+                run_and_show(run, streams, as_json=as_json)
     except ChangedInputError as error:
         streams.say(f"{error}; nothing was sent: run the same command again once nothing writes to that file any more")
-    except KeyboardInterrupt:
-        # Before the run handles signals, so nothing was sent; or when all is done, and the inputs are closed.
-        if not streams.is_code_the_answer:
-            streams.say("stopped: you may run the same command again; setting the same values twice does no harm")
-    return code
+        return Exit.STOPPED
+    if run is not None and run.result is not None:
+        return run.result.exit
+    # A signal before the run handles them, so nothing was sent.
+    streams.say("stopped: you may run the same command again; setting the same values twice does no harm")
+    return Exit.STOPPED
 
 
 def _run_class(request: UpdateRequest) -> type[RowRun]:

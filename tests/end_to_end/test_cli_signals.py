@@ -198,7 +198,9 @@ main()
 SIGNALS_AFTER_ALL_ROWS = """
 import asyncio, atexit, signal, sys
 from spotdx_async import SpotClient
-from spotdx_async.cli import row_run
+from spotdx_async.cli import app, row_run
+from spotdx_async.cli.output import Streams
+from spotdx_async.cli.progress import LateSignals
 
 def signals(*_):
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
@@ -239,6 +241,14 @@ match sys.argv.pop(1):
         row_run.show_summary = terminated(show)
     case "the summary is shown":
         row_run.show_summary = shown
+    case "it is told that the summary was cut off":
+        row_run.show_summary, say = shown, Streams.say
+        Streams.say = lambda self, text: (signals() if "cut off" in text else None, say(self, text))
+    case "the signals are given back":
+        give_back = LateSignals.give_back
+        LateSignals.give_back = lambda self: (give_back(self), signals())
+    case "the run is over":
+        app._run_logged = lambda *args, inner=app._run_logged: (inner(*args), signals())
     case "Python shuts down":
         row_run.show_summary = lambda *args, **options: (show(*args, **options), atexit.register(signals))
     case "Python has nearly ended":
@@ -250,7 +260,8 @@ main()
 
 WHENS = (
     *("the client is closed", "the loop is closed", "the files are closed, once", "the files are closed"),
-    *("the summary begins, once", "the summary is shown", "Python shuts down", "Python has nearly ended"),
+    *("the summary begins, once", "the summary is shown", "it is told that the summary was cut off"),
+    *("the signals are given back", "the run is over", "Python shuts down", "Python has nearly ended"),
 )
 
 
