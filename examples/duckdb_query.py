@@ -10,6 +10,7 @@ To try it:
 
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -28,7 +29,7 @@ def ask(place: Path) -> list[tuple[str, int, float]]:
             database.execute("CREATE VIEW current_results AS SELECT * FROM results WHERE is_current")
         else:
             # Read by Python's own SQLite: DuckDB would have to download its extension for that.
-            with sqlite3.connect(f"{place.absolute().as_uri()}?mode=ro", uri=True) as mirror:
+            with closing(sqlite3.connect(f"{place.absolute().as_uri()}?mode=ro", uri=True)) as mirror:
                 rows = mirror.execute("SELECT name, flag FROM current_results").fetchall()
             database.execute("CREATE TABLE current_results(name VARCHAR, flag VARCHAR)")
             database.executemany("INSERT INTO current_results VALUES (?, ?)", rows)

@@ -7,6 +7,7 @@ that were delivered, and a checksum. Ids and contents are in it as keyed digests
 import binascii
 import json
 import secrets
+import string
 import struct
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
@@ -312,7 +313,7 @@ def _rank(day: int) -> tuple[bool, int]:
 def _body_of(cursor: object) -> bytes:
     if not isinstance(cursor, str):
         raise InvalidInputError(f"cursor must be the text of batch.cursor, or None, not {type(cursor).__name__}")
-    text = cursor.strip()
+    text = cursor.strip(string.whitespace)
     try:
         # Not by urlsafe_b64decode: what does not belong there it leaves out, of which Python 3.15 warns.
         whole = binascii.a2b_base64(text.encode("ascii").translate(_STANDARD_LETTERS), strict_mode=True)

@@ -24,7 +24,7 @@ class Noun(Generic[N]):
         self.make = make
         self._name = make.__name__
         self.__doc__ = make.__doc__
-        if sys.version_info >= (3, 14):  # where AsyncMock(spec=SpotClient) looks at this, and no more at what it gives
+        if sys.version_info >= (3, 13):  # where AsyncMock(spec=SpotClient) looks at this, and no more at what it gives
             inspect.markcoroutinefunction(self)  # type: ignore[type-var]  # as below
 
     def __set_name__(self, _owner: type, name: str) -> None:

@@ -15,13 +15,17 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from attrs import frozen
-from backports import zstd
 from cyclopts import CycloptsError
 
 from spotdx_async.cli.app import make_app
 from spotdx_async.testing import FakeSpot
 from tests.command_line import spotdx
 from tests.workbooks import workbook
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 HEADER = "kit_id,a\n"
 UTF_8 = b"\xef\xbb\xbf"

@@ -5,6 +5,7 @@ import json
 import logging
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ async def test_each_report_is_saved_once_and_its_digest_kept(fake_spot: FakeSpot
     assert (second.files, second.files_failed) == (0, 0)
     assert all(data.startswith(b"%PDF-") for data in files.values())
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "reports").iterdir()} == {0o600}
-    with sqlite3.connect(tmp_path / "spot.db") as mirror:
+    with closing(sqlite3.connect(tmp_path / "spot.db")) as mirror:
         known = dict(mirror.execute("SELECT name, sha256 FROM report_files WHERE name IS NOT NULL"))
     assert known == {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
 

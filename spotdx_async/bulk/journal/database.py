@@ -85,8 +85,6 @@ class JournalDatabase:
         check_companions(path)
         if is_new:
             _make_way(path)
-        else:
-            clear_half_made(path)
         companions = Companions.hold(path)
         try:
             meta = None if is_new else checked(path, cls.FORMAT, operation, server, fingerprint)
@@ -94,7 +92,9 @@ class JournalDatabase:
             secret = secrets.token_bytes(SECRET_BYTES) if meta is None else meta.secret
             digester = Digester(secret)
             mark = None if fingerprint is None else digester.text(fingerprint)
-            if meta is None:
+            if meta is not None:
+                clear_half_made(path)
+            else:
                 cls._make(path, (secret, operation, digester.text(server), mark, now(), now(), 0, None))
             tighten(path)
             database = connect(path)

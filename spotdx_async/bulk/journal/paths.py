@@ -217,9 +217,12 @@ def private_folder(path: Path) -> Iterator[Path]:
 
 
 def clear_half_made(path: Path) -> None:
-    """Remove that folder beside a journal that is in its place: a run was killed in between. What is not ours stays."""
+    """Remove that folder beside a journal that is in its place, if it is empty: a run was killed in between."""
+    folder = beside(path, "-being-made")
     with suppress(OSError):
-        _clear(beside(path, "-being-made"))
+        if stat.S_ISDIR(folder.lstat().st_mode):
+            private_files.make_folder(folder, must_be_ours=True)
+            folder.rmdir()
 
 
 def make_private(path: Path) -> None:
@@ -271,8 +274,11 @@ def _clear(folder: Path) -> None:
     with suppress(FileNotFoundError):
         if stat.S_ISDIR(folder.lstat().st_mode):
             private_files.make_folder(folder, must_be_ours=True)
-            for suffix in ("", *_COMPANIONS):
-                beside(folder / _BEING_MADE, suffix).unlink(missing_ok=True)
+            ours = [beside(folder / _BEING_MADE, suffix) for suffix in ("", *_COMPANIONS)]
+            if set(folder.iterdir()) - set(ours):
+                raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+            for leftover in ours:
+                leftover.unlink(missing_ok=True)
             folder.rmdir()
             return
     for suffix in ("", "-wal", "-shm"):

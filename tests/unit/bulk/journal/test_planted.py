@@ -232,6 +232,7 @@ def plant_a_link(place: Path, precious: Path) -> None:
 def plant_a_folder_with_something(place: Path, _: Path) -> None:
     place.mkdir()
     (place / "thesis").write_text("mine")
+    (place / "new").write_text("mine, too")
 
 
 def plant_another_users(place: Path, _: Path) -> None:
