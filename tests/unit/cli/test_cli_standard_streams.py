@@ -9,11 +9,12 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
 from pathlib import Path
 from queue import SimpleQueue
 from threading import get_ident
 from types import SimpleNamespace
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import pytest
 
@@ -277,8 +278,12 @@ def _where_what_else_is_dropped_cannot_be_told() -> None:
         Fails()
         time.sleep(5)
 
+    told: SimpleQueue[str] = SimpleQueue()
     sys.unraisablehook = fails
-    _drop_a_signal(wait)
+    with redirect_stderr(cast("Any", SimpleNamespace(write=told.put, flush=lambda: None))):
+        _drop_a_signal(wait)
+        while "ValueError" not in told.get(timeout=5):
+            pass
 
 
 @pytest.mark.parametrize(

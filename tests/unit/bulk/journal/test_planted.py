@@ -240,10 +240,13 @@ def plant_another_users(place: Path, _: Path) -> None:
     os.chown(place, SOMEBODY, -1)
 
 
-@pytest.mark.parametrize(
+with_what_is_not_ours = pytest.mark.parametrize(
     "plant",
     [plant_a_link, plant_a_folder_with_something, pytest.param(plant_another_users, marks=needs_root)],
 )
+
+
+@with_what_is_not_ours
 def test_what_lies_where_a_journal_is_made_is_refused_as_it_was(
     path: Path, precious: Path, plant: Callable[[Path, Path], None]
 ) -> None:
@@ -260,10 +263,7 @@ def test_what_lies_where_a_journal_is_made_is_refused_as_it_was(
     assert [file.name for file in path.parent.iterdir()] == [place.name]
 
 
-@pytest.mark.parametrize(
-    "plant",
-    [plant_a_link, plant_a_folder_with_something, pytest.param(plant_another_users, marks=needs_root)],
-)
+@with_what_is_not_ours
 def test_what_lies_there_once_the_journal_is_made_stays_as_it_is(
     path: Path, precious: Path, plant: Callable[[Path, Path], None]
 ) -> None:
@@ -286,6 +286,16 @@ def test_a_journal_that_is_refused_for_another_reason_has_nothing_beside_it(path
 
     assert caught.value.reason == "another run"
     assert [*about(path.parent)] == ["run.journal"]
+
+
+def test_beside_what_is_no_journal_nothing_is_cleared(path: Path) -> None:
+    path.write_text("my notes")
+    beside(path, "-being-made").mkdir(0o700)
+
+    with pytest.raises(JournalError):
+        open_file(path)
+
+    assert sorted(file.name for file in path.parent.iterdir()) == ["run.journal", "run.journal-being-made"]
 
 
 def test_no_room_for_what_lies_beside_it_is_told_as_the_disks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
